@@ -61,6 +61,8 @@ export interface ControllerOptions {
 }
 
 export const SILENT_AFTER_MS = 30_000;
+/** Whoever asks there has no answer, until nothing goes wrong any more. */
+export const NOBODY_URL = "http://nobody";
 /** So that a clock that is set back still shows a date. */
 const EPOCH_MS = 1_700_000_000_000;
 
@@ -360,7 +362,7 @@ export class SimController implements Turning {
   #askOutside(question: Question): Promise<Verdict> {
     const { check } = question;
     const { random, timeline, onVerdict } = this.#options;
-    const kind = this.outsideIsWell ? "go" : random.weighted([[6, "go"], [1, "stop"], [1, "wait"], [2, "silent"]] as const);
+    const kind = this.outsideIsWell ? "go" : check.url === NOBODY_URL ? "silent" : random.weighted([[6, "go"], [1, "stop"], [1, "wait"], [2, "silent"]] as const);
     const { promise, resolve } = Promise.withResolvers<Verdict>();
     timeline.after(kind === "silent" ? check.timeoutMs : random.whole(1, check.timeoutMs), async () => {
       const verdict: Verdict = { kind, detail: `it said ${kind}` };

@@ -9,12 +9,19 @@ import type { Strategy } from "@muster/controller/src/plan/strategy.ts";
 import type { Desk } from "./desk.ts";
 import type { Random } from "./random.ts";
 import type { Releases } from "./releases.ts";
-import { type Step, story } from "./stories.ts";
+import { type Fate, rareStory } from "./rare-stories.ts";
+import { type Narrator, type Step, story } from "./stories.ts";
 import { randomSize, randomStrategy } from "./strategies.ts";
 
 const VERSIONS_MAX = 5;
 export const ZONES = ["a", "b", "c"];
 const GROUPS = ["role=web", "zone=a", ""];
+
+/** Worlds in which rare stories are told: what chooses among them, and what happens to machines in them. */
+export interface Rare {
+  readonly random: Random;
+  readonly fate: Fate;
+}
 
 interface Submission {
   readonly app: string;
@@ -27,6 +34,7 @@ export class Operators {
   readonly #releases: Releases;
   readonly #apps: readonly string[];
   readonly #desk: Desk;
+  readonly #rare: Rare | undefined;
   #last: Submission | undefined;
   #submitted = 0;
   #steps: Step[] = [];
@@ -35,16 +43,19 @@ export class Operators {
   nextMs: number | undefined;
   #pauseMs: readonly [number, number] = [0, 0];
 
-  constructor(random: Random, releases: Releases, apps: readonly string[], desk: Desk) {
+  constructor(random: Random, releases: Releases, apps: readonly string[], desk: Desk, rare?: Rare) {
     this.#random = random;
     this.#releases = releases;
     this.#apps = apps;
     this.#desk = desk;
+    this.#rare = rare;
   }
 
   act(machines: readonly MachineId[], now: Instant): string {
     const random = this.#random;
-    if (this.#steps.length === 0 && random.chance(0.1)) this.#beginStory(machines);
+    // A rare story comes first, before anything else has gone wrong with its machines.
+    const isFirst = this.#rare !== undefined && this.#stories === 0;
+    if (this.#steps.length === 0 && (isFirst || random.chance(0.1))) this.#beginStory(machines);
     if (this.#steps.length > 0) return this.#tellOn();
     if (this.#submitted === 0 || random.chance(0.22)) return this.deploy(now);
     // A pipeline runs once more.
@@ -68,13 +79,15 @@ export class Operators {
     return `deploy ${app}@${release.version} to ${strategy.targets}: ${this.#submittedAs(this.#desk.deploy(app, release, strategy))}`;
   }
 
-  get hasDeployed(): boolean {
-    return this.#submitted > 0;
+  /** There is something to act on, or to tell. */
+  get isBusy(): boolean {
+    return this.#submitted > 0 || this.#rare !== undefined;
   }
 
   #beginStory(machines: readonly MachineId[]): void {
     this.#stories += 1;
-    const { steps, pauseMs } = story({ name: `s${this.#stories}`, random: this.#random, releases: this.#releases, desk: this.#desk, apps: this.#apps, machines, submitted: (id) => this.#submitted = id ?? this.#submitted });
+    const narrator: Narrator = { name: `s${this.#stories}`, random: this.#rare?.random ?? this.#random, releases: this.#releases, desk: this.#desk, apps: this.#apps, machines, submitted: (id) => this.#submitted = id ?? this.#submitted };
+    const { steps, pauseMs } = this.#rare === undefined ? story(narrator) : rareStory(narrator, this.#rare.fate);
     this.#steps = steps;
     this.#pauseMs = pauseMs;
   }

@@ -56,6 +56,11 @@ export class Serving {
     return this.#running?.artifact;
   }
 
+  /** When what ran last ended; -1: nothing has. */
+  get endedAt(): number {
+    return this.#past.at(-1)?.endedAt ?? -1;
+  }
+
   /** The stretch in which it answers well now. */
   current(now: number): Stretch | undefined {
     const last = this.#running === undefined ? undefined : stretchesOf(this.#running, now).at(-1);

@@ -23,11 +23,15 @@ export const INVARIANTS = [
   "outcome_confirmed", // an outcome says no more than the hosts confirm
   "healthy_time_kept", // no wave is passed, and no rollout succeeds, with a host whose app has not answered well without a break for min_healthy_time
   "healthy_deadline_kept", // a host gives up what is not healthy when healthy_deadline has passed: no earlier where nothing has gone wrong, and not much later
+  "answers_awaited", // nor does the controller give up a host that is heard and says nothing before healthy_deadline has passed, or much later
+  "lost_awaited", // a host that is lost is waited for as long as offline says, and not much longer
+  "started_again", // a program that should run is started again, whatever ended it
   "silence_found", // silence is found within its bound, and nobody is called silent who is heard, whatever the clocks do
   "rest_stays", // a fleet at rest stays at rest
   "good_succeeds", // a good release on hosts that can be reached succeeds, and runs there
   "bad_contained", // a bad one comes no further than its canary, and is taken back
   "begins_in_time", // nothing begins before its time, before what it is promoted from, or before somebody starts it where that is asked for
+  "begins_when_due", // what waits for nothing but a release to stand begins when that has stood for as long as it asks for
   "priority_first", // of those that could begin the one with the highest priority does
   "late_as_asked", // a machine that comes late gets nothing where late_joiners says so
   "closed_is_still", // a freeze, or a window that is closed, changes nothing

@@ -14,9 +14,10 @@ import { Checks } from "./invariants.ts";
 import type { Surroundings } from "./life.ts";
 import { Machine } from "./machine.ts";
 import { CALM, Network } from "./network.ts";
-import { Operators, ZONES } from "./operators.ts";
+import { Operators, type Rare, ZONES } from "./operators.ts";
 import { Oracle } from "./oracle/oracle.ts";
 import { Random } from "./random.ts";
+import { type Fate, RARE_SHARE } from "./rare-stories.ts";
 import { Replacer } from "./replacer.ts";
 import { Releases } from "./releases.ts";
 import { quietShape, type Shape, shapeOf } from "./size.ts";
@@ -87,7 +88,7 @@ export class World {
       if (machines.size < shape.machinesMax) this.join(this.#labels());
     };
     this.#faults = new Faults({ timeline, network, controller, machines, joinOne, readmit: (machine) => this.#readmit(machine) }, random);
-    this.operators = new Operators(new Random(seed, "operators"), this.releases, shape.apps, this.desk);
+    this.operators = new Operators(new Random(seed, "operators"), this.releases, shape.apps, this.desk, this.#rare(new Random(seed, "rare")));
     this.controller.start();
     for (let index = 0; index < shape.machines; index += 1) this.join(isQuiet ? { role: "web", zone: "a" } : this.#labels());
     const replacer = new Random(seed, "replacer");
@@ -223,9 +224,35 @@ export class World {
   #act(everyMs: number): void {
     if (this.#isCalm) return;
     const { controller, operators } = this;
-    const said = operators.hasDeployed ? operators.act([...this.machines.keys()], controller.now) : operators.deploy(controller.now);
+    const said = operators.isBusy ? operators.act([...this.machines.keys()], controller.now) : operators.deploy(controller.now);
     this.say?.(`${this.timeline.now} operator: ${said}`);
     this.timeline.after(operators.nextMs ?? this.#random.whole(0, 2 * everyMs), () => this.#act(everyMs));
+  }
+
+  #rare(random: Random): Rare | undefined {
+    return random.chance(RARE_SHARE) ? { random, fate: this.#fate() } : undefined;
+  }
+
+  #fate(): Fate {
+    const { timeline, network, machines } = this;
+    return {
+      fillDisk: (id, forMs) => {
+        const machine = machines.get(id)!;
+        machine.isDiskFull = true;
+        timeline.after(forMs, () => {
+          if (machine.isDiskFull) machine.lastFaultAt = timeline.now;
+          machine.isDiskFull = false;
+        });
+      },
+      cutOff: (id, forMs) => {
+        network.cut(id, { toMachine: true, toController: true });
+        timeline.after(forMs, () => network.mend(id));
+      },
+      reboot: (id) => {
+        const machine = machines.get(id)!;
+        if (!machine.isDown) machine.reboot();
+      },
+    };
   }
 
   #archive(): void {

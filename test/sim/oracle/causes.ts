@@ -179,8 +179,10 @@ export class Causes {
   #unheardIn({ strategy: { offline } }: Deployment, { machines }: Wave, at: number): number {
     const { hosts } = this.#court;
     const givenMs = offline.kind === "skip" ? 0 : (offline.forMs ?? Infinity);
-    const { goneUnheard } = this.#court.record;
-    return machines.filter((machine) => goneUnheard.has(machine) || (hosts.wasUnheard(machine, at - ROUNDING_MS, at) && (givenMs === 0 || hosts.attention.between(hosts.lastHeardAt(machine), at) >= SILENT_AFTER_MS + givenMs - ROUNDING_MS))).length;
+    const { goneUnheard, machines: fleet } = this.#court.record;
+    // Who is drained is waited for by nobody.
+    const isAwaited = (machine: MachineId) => givenMs > 0 && fleet.get(machine)?.isDrained !== true;
+    return machines.filter((machine) => goneUnheard.has(machine) || (hosts.wasUnheard(machine, at - ROUNDING_MS, at) && (!isAwaited(machine) || hosts.attention.between(hosts.lastHeardAt(machine), at) >= SILENT_AFTER_MS + givenMs - ROUNDING_MS))).length;
   }
 
   /** One that took it, or ran it before, was waited for in vain. */
@@ -223,9 +225,9 @@ export class Causes {
     const { record, hosts, complain } = this.#court;
     if (!hosts.attention.isAttending || hosts.now - hosts.attention.since < 3 * SILENT_AFTER_MS) return;
     for (const deployment of record.deployments.values()) {
-      if (deployment.phase !== "rolling" || record.hasOrdered(deployment, ["resume", "retry"], 0)) continue;
+      if (deployment.phase !== "rolling" || record.hasOrdered(deployment, ["retry"], 0) || this.#isMended(deployment)) continue;
       for (const wave of deployment.waves) {
-        const known = wave.machines.filter((machine) => this.#knowsFailure(deployment, machine));
+        const known = wave.machines.filter((machine) => deployment.excused?.failing.has(machine) !== true && this.#knowsFailure(deployment, machine));
         if (known.length > wave.maxFailures) complain("failures_stop", `${deployment.id} goes on though ${known.join(", ")} have known for ${LAG_MS} ms that it failed there, ${wave.maxFailures} allowed`);
       }
       this.#checkUnheard(deployment, LAG_MS);
@@ -236,7 +238,7 @@ export class Causes {
   #checkUnheard(deployment: Deployment, foundWithinMs: number): void {
     const { record, complain } = this.#court;
     // A person goes on without those that are lost.
-    if (record.hasOrdered(deployment, ["resume", "retry", "promote"], 0)) return;
+    if (record.isExcused(deployment, ["resume", "retry", "promote"])) return;
     for (const [index, wave] of deployment.waves.entries()) {
       const unheard = wave.machines.filter((machine) => this.#isUnheard(deployment, wave, machine, foundWithinMs));
       if (unheard.length > (wave.maxUnreachable ?? Infinity)) complain("failures_stop", `${deployment.id} goes on though ${unheard.join(", ")} of wave ${index + 1} are not heard, ${wave.maxUnreachable} allowed`);
@@ -253,6 +255,14 @@ export class Causes {
     if (decision !== undefined && (!decision.isUpdate || record.newest.get(`${machine}/${app}`) !== decision || hadFailed(this.#court, deployment, decision))) return false;
     const givenMs = offline.kind === "skip" ? 0 : (offline.forMs ?? Infinity);
     return hosts.attention.between(Math.max(hosts.lastHeardAt(machine), decision?.at ?? 0), hosts.now) >= SILENT_AFTER_MS + givenMs + foundWithinMs;
+  }
+
+  /** What a person has excused is not as it was then, so that as many others may fail. */
+  #isMended({ excused, lastDecisions }: Deployment): boolean {
+    if (excused === undefined) return false;
+    const { record } = this.#court;
+    const isAsItWas = (machine: MachineId, generation: number) => lastDecisions.get(machine)?.generation === generation && FAILED.includes(record.answers.get(generation) ?? "") && record.machines.has(machine);
+    return excused.isUnclear || ![...excused.failing].every(([machine, generation]) => isAsItWas(machine, generation));
   }
 
   #knowsFailure({ id, app, lastDecisions }: Deployment, machine: MachineId): boolean {

@@ -14,9 +14,11 @@ import type { Machine } from "../machine.ts";
 import { type ByKind, dispatch } from "../rows.ts";
 import type { Releases } from "../releases.ts";
 import type { Invariant } from "../violation.ts";
+import { Answers } from "./answers.ts";
 import { Availability } from "./availability.ts";
 import { Causes } from "./causes.ts";
 import type { Court } from "./court.ts";
+import { Gates } from "./gates.ts";
 import { GoingBack } from "./going-back.ts";
 import { Hosts, LAG_MS } from "./hosts.ts";
 import { Orders } from "./orders.ts";
@@ -43,8 +45,10 @@ export interface OracleOptions {
 export class Oracle {
   readonly #court: Court;
   readonly #desk: Desk;
+  readonly #answers: Answers;
   readonly #availability: Availability;
   readonly #causes: Causes;
+  readonly #gates: Gates;
   readonly #goingBack: GoingBack;
   readonly #orders: Orders;
   readonly #passing: Passing;
@@ -78,18 +82,23 @@ export class Oracle {
     },
     target_assigned: ({ deployment, machine }, seq) => this.#decided(this.#of(deployment), machine, seq),
     target_changed: ({ deployment, machine, state }) => {
+      this.#answers.judged(this.#of(deployment), machine, state);
       if (state !== "removed" && !this.#court.record.machines.has(machine)) this.#court.complain("removed_is_left", `${machine} is ${state} in ${deployment}, and was removed from the fleet`);
     },
-    gate_reached: ({ deployment, wave, gate, waitedSince }) => {
+    gate_reached: ({ deployment, wave, gate, waitedSince, isAnew }) => {
+      this.#gates.reached(this.#of(deployment), wave, gate, isAnew === true);
       const key = `${deployment}/${wave}/${gate}`;
       // What was waited for may be of another wave, whose hosts it does not ask about.
       if (waitedSince === undefined || !this.#reached.has(key)) this.#reached.set(key, this.#court.hosts.now);
     },
     gate_opened: ({ deployment, wave, gate }) => {
       const reachedAt = this.#reached.get(`${deployment}/${wave}/${gate}`) ?? this.#court.hosts.now;
+      this.#gates.opened(this.#of(deployment), wave, gate);
       this.#pending.push(() => this.#passing.gateOpened(this.#of(deployment), wave, gate, reachedAt));
       this.#pending.push(() => this.#timing.goesOn(this.#of(deployment), wave, `opens gate ${gate + 1} of wave ${wave + 1}`));
     },
+    gate_stopped: ({ deployment, wave, gate }) => this.#gates.stopped(this.#of(deployment), wave, gate),
+    target_let_go: ({ deployment, machine, why }) => this.#answers.letGo(this.#of(deployment), machine, why),
     wave_started: ({ deployment, wave }) => this.#orders.waveBegan(this.#of(deployment), wave),
     wave_finished: ({ deployment: id, wave }) => {
       const deployment = this.#of(id);
@@ -104,8 +113,10 @@ export class Oracle {
     const court: Court = { hosts: new Hosts(machines, timeline, attention, hearing), record: new Record(), outside: new Outside(), releases, controller, complain };
     this.#court = court;
     this.#desk = desk;
+    this.#answers = new Answers(court);
     this.#availability = new Availability(court);
     this.#causes = new Causes(court);
+    this.#gates = new Gates(court);
     this.#goingBack = new GoingBack(court);
     this.#orders = new Orders(court);
     this.#passing = new Passing(court);
@@ -152,6 +163,7 @@ export class Oracle {
     const { reason } = deployment;
     const { now } = this.#court.hosts;
     this.#pending.push(() => this.#causes.phaseChanged(deployment, { from, since, to }, reason, now));
+    if (reason?.code === "alarm_active") this.#orders.alarmStopped(deployment);
     this.#pending.push(() => this.#passing.ended(deployment));
     if (to === "succeeded") this.#pending.push(() => deployment.waves.forEach((_, wave) => this.#timing.goesOn(deployment, wave, "succeeds")));
     if (to === "rolling_back") this.#goingBack.goesBack(deployment);
@@ -196,6 +208,8 @@ export class Oracle {
     this.#silence.look();
     this.#timing.look();
     this.#orders.look();
+    this.#gates.look();
+    this.#answers.look();
   }
 
   // What operators read.

@@ -9,6 +9,7 @@ import type { Court } from "./court.ts";
 import { LAG_MS } from "./hosts.ts";
 import { alarmKey } from "./outside.ts";
 import { hadFailed } from "./passing.ts";
+import { StoodFor } from "./promotions.ts";
 import { type Decision, type Deployment, ENDED, type Phase } from "./record.ts";
 
 const MINUTE_MS = 60_000;
@@ -19,9 +20,11 @@ const HEARD_WITHIN_MS = SILENT_AFTER_MS + 2_000;
 
 export class Orders {
   readonly #court: Court;
+  readonly #stoodFor: StoodFor;
 
   constructor(court: Court) {
     this.#court = court;
+    this.#stoodFor = new StoodFor(court);
   }
 
   /** Whoever asks sees it in no deployment any more, unless one of its name has joined. */
@@ -96,9 +99,7 @@ export class Orders {
     }
     if (strategy.start === "manual" && !deployment.acts.some(({ what }) => what === "approve")) complain("begins_in_time", `${id} begins, and nobody has started it`);
     if (strategy.startAt !== null && controller.now < strategy.startAt) complain("begins_in_time", `${id} begins ${strategy.startAt - controller.now} ms before its start_at`);
-    const { after } = strategy;
-    const stood = after === null || [...record.deployments.values()].some((other) => other !== deployment && other.app === after.deploymentOf && other.strategy.targets === after.targets && other.phase === "succeeded" && other.phaseSince + after.soakMs <= this.#court.hosts.now);
-    if (!stood) complain("begins_in_time", `${id} begins, and nothing that it is promoted from has stood for so long`);
+    this.#stoodFor.began(deployment);
     if (deployment.wavesFault !== undefined) complain("waves_as_asked", `of ${id} ${deployment.wavesFault}`);
     this.#checkOrder(deployment);
     this.#checkPriority(deployment);
@@ -123,17 +124,30 @@ export class Orders {
 
   /** Alarms that have gone off stop it at once, or once the machines have been heard after a gap. */
   look(): void {
+    this.#stoodFor.look();
     const { record, outside, complain, hosts } = this.#court;
     for (const { phase, strategy, id, acts, rollingSince } of record.deployments.values()) {
       if (phase !== "rolling" || strategy.alarms.length === 0 || acts.some((act) => act.what === "promote" || act.what === "resume" || act.what === "retry")) continue;
       if (hosts.attention.between(rollingSince, hosts.now) < hosts.now - rollingSince) continue;
       // A clock that jumps is a gap that takes no time.
       if (hosts.attention.since > rollingSince && hosts.now - hosts.attention.since < HEARD_WITHIN_MS) continue;
-      for (const [index, { failureLimit }] of strategy.alarms.entries()) {
+      for (const [index, { failureLimit, onSilence, retries }] of strategy.alarms.entries()) {
         const stops = outside.count(id, alarmKey(index), "stop", rollingSince);
         if (stops > failureLimit && outside.count(id, alarmKey(index), "go", rollingSince) === 0) complain("alarms_stop", `${id} rolls on though alarm ${index + 1} has said stop ${stops} times in a row, ${failureLimit} allowed`);
+        const silences = outside.silences(id, alarmKey(index), rollingSince).length;
+        if (onSilence === "stop" && silences > retries) complain("alarms_stop", `${id} rolls on though alarm ${index + 1} has had no answer ${silences} times in a row (retries: ${retries}, on_silence: stop)`);
       }
     }
+  }
+
+  /** One that stops it was told so, or had no answer where that means the same. */
+  alarmStopped({ id, strategy, rollingSince }: Deployment): void {
+    const { outside, complain } = this.#court;
+    const hasRung = strategy.alarms.some(({ failureLimit, retries, onSilence }, index) => {
+      const [stops, silences] = [outside.count(id, alarmKey(index), "stop", rollingSince), outside.count(id, alarmKey(index), "silent", rollingSince)];
+      return stops > failureLimit || (onSilence === "stop" && silences > retries);
+    });
+    if (!hasRung) complain("alarms_stop", `an alarm stops ${id}, and none has said stop more often than its failure_limit, or had no answer more often than its retries where on_silence is stop`);
   }
 
   /** What was quiet before the controller was away says nothing of the time since. Silence is counted in a row, whenever that was. */

@@ -16,6 +16,17 @@ export class Outside {
     this.#said.set(deployment, said);
   }
 
+  /** When it had no answer, each time since then up to now that follows the last answer. */
+  silences(deployment: string, asker: string, since: number): readonly number[] {
+    const said = (this.#said.get(deployment) ?? []).filter((each) => each.asker === asker && each.at >= since);
+    return said.slice(said.findLastIndex(({ kind }) => kind !== "silent") + 1).map(({ at }) => at);
+  }
+
+  /** When it said stop since then, each time. */
+  stops(deployment: string, asker: string, since: number): readonly number[] {
+    return (this.#said.get(deployment) ?? []).flatMap((said) => (said.asker === asker && said.kind === "stop" && said.at >= since ? [said.at] : []));
+  }
+
   count(deployment: string, asker: string | undefined, kind: Verdict["kind"], since = 0): number {
     return (this.#said.get(deployment) ?? []).filter((said) => (asker === undefined || said.asker === asker) && said.kind === kind && said.at >= since).length;
   }

@@ -7,7 +7,7 @@ import { checkedSelector, selects } from "@muster/proto/selector.ts";
 import { SILENT_AFTER_MS } from "../controller.ts";
 import type { Court } from "./court.ts";
 import { answerMs, LAG_MS, ROUNDING_MS, UNSURE_MS } from "./hosts.ts";
-import { AFTER_THE_END, type Decision, type Deployment } from "./record.ts";
+import { AFTER_A_PAUSE, AFTER_THE_END, type Decision, type Deployment } from "./record.ts";
 import { gateKey } from "./outside.ts";
 
 /** What a host says of a release that has failed there. */
@@ -205,7 +205,7 @@ export class Passing {
   }
 
   #missing(deployment: Deployment, index: number): string | undefined {
-    const { record, hosts } = this.#court;
+    const { record } = this.#court;
     const { offline } = deployment.strategy;
     const wave = deployment.waves[index]!;
     // Somebody said that what is broken need not hold it up.
@@ -228,7 +228,7 @@ export class Passing {
       const isLuck = (isTolerable && lost.length < count) || record.waysBack.has(deployment.id);
       return isLuck ? undefined : `of ${count} that took it ${lost.join(", ")} are silent`;
     }
-    const early = silent.find((machine) => offline.forMs === null || hosts.attention.between(hosts.lastHeardAt(machine), hosts.now) < offline.forMs);
+    const early = silent.find((machine) => isStillAwaited(this.#court, offline.forMs, machine));
     return early === undefined ? undefined : `${early} is silent, and is to be waited for`;
   }
 
@@ -264,9 +264,14 @@ export class Passing {
   }
 }
 
-/** A person has said that what is broken need not hold it up. Who retries it after its end has said so of what had failed by then, and that has its turn again. */
+/** It has not been lost for so long yet, from when it could be known that it is; null: it is waited for until it is back. */
+export function isStillAwaited({ hosts }: Court, forMs: number | null, machine: MachineId): boolean {
+  return forMs === null || hosts.attention.atMost(hosts.lastHeardAt(machine), hosts.now) < SILENT_AFTER_MS + forMs - UNSURE_MS;
+}
+
+/** A person has said that what is broken need not hold it up. Who ends a pause of a person's own has not: that knew of nothing broken. Who retries it after its end has said so of what had failed by then, and that has its turn again. */
 function isExcused({ acts }: Deployment): boolean {
-  return acts.some(({ what, detail }) => what === "resume" || what === "promote" || (what === "retry" && detail !== AFTER_THE_END));
+  return acts.some(({ what, detail }) => (what === "resume" && detail !== AFTER_A_PAUSE) || what === "promote" || (what === "retry" && detail !== AFTER_THE_END));
 }
 
 /** It said so, or it was heard and did not answer in its time, which it has anew when it was lost, or starts again what was well. By default that may be so; with a positive `unsureMs` it is so for certain. */

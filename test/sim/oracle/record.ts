@@ -40,11 +40,19 @@ export interface Wave extends AskedWave {
 export interface Act {
   readonly at: number;
   readonly what: "submit" | "pause" | "resume" | "abort" | "rollback" | "retry" | "approve" | "promote" | "set_max_unavailable";
-  /** Of a retry of one that has failed: AFTER_THE_END. */
+  /** Of a retry of one that has failed: AFTER_THE_END. Of a resume of one that a person had paused: AFTER_A_PAUSE. */
   readonly detail: string;
 }
 
 export const AFTER_THE_END = "after the end";
+export const AFTER_A_PAUSE = "after a pause";
+
+export interface Excused {
+  /** Machines that had said that it failed there, of which generation. */
+  readonly failing: ReadonlyMap<MachineId, number>;
+  /** Some had not said how it went. */
+  readonly isUnclear: boolean;
+}
 
 export interface Deployment {
   readonly id: DeploymentId;
@@ -63,6 +71,8 @@ export interface Deployment {
   retriedAt: number | undefined;
   /** Machines that had said last, when it failed, that its release is well there. */
   wellAtEnd: ReadonlySet<MachineId>;
+  /** What a person who resumed it last, in spite of what is broken, knew of; undefined: nobody has. */
+  excused: Excused | undefined;
   /** That it began to go back last, whatever ended that. */
   backSince: number | undefined;
   waves: readonly Wave[];
@@ -95,7 +105,8 @@ export interface Known {
 
 export const ENDED: readonly Phase[] = ["succeeded", "rolled_back", "failed", "aborted", "superseded"];
 
-const FINAL: readonly string[] = ["healthy", "unhealthy", "failed", "reverting", "reverted", "removed"];
+const FAILINGS: readonly string[] = ["unhealthy", "failed", "reverting", "reverted"];
+const FINAL: readonly string[] = ["healthy", ...FAILINGS, "removed"];
 
 export class Record {
   readonly deployments = new Map<DeploymentId, Deployment>();
@@ -243,6 +254,11 @@ export class Record {
     return acts.some((act) => act.at >= since && what.includes(act.what));
   }
 
+  /** A person goes on with it in spite of what is broken, which who ends a pause of a person's own does not say. */
+  isExcused({ acts }: Deployment, what: readonly Act["what"][]): boolean {
+    return acts.some((act) => what.includes(act.what) && act.detail !== AFTER_A_PAUSE);
+  }
+
   /** A newer deployment of the app that has begun, is to change the machine, and has not decided about it yet. */
   heirOf({ app, backSince = Infinity }: Deployment, machine: MachineId, phases: readonly Phase[]): Deployment | undefined {
     const labels = this.machines.get(machine)?.labels ?? {};
@@ -272,6 +288,7 @@ export class Record {
       rollingSince: at,
       retriedAt: undefined,
       wellAtEnd: new Set(),
+      excused: undefined,
       backSince: undefined,
       waves: [],
       wavesFault: undefined,
@@ -288,10 +305,18 @@ export class Record {
     const now = this.#now;
     const isComeback = what === "retry" && deployment.phase === "failed";
     if (isComeback) deployment.retriedAt = now;
-    deployment.acts.push({ at: now, what, detail: isComeback ? AFTER_THE_END : detail });
+    const wasPaused = what === "resume" && deployment.phase === "paused" && deployment.acts.some((act) => act.what === "pause" && act.at === deployment.phaseSince);
+    deployment.acts.push({ at: now, what, detail: isComeback ? AFTER_THE_END : wasPaused ? AFTER_A_PAUSE : detail });
+    if (what === "resume" && !wasPaused) deployment.excused = this.#excusedIn(deployment);
     if (what !== "set_max_unavailable") return;
     const percent = /^(.*)%$/.exec(detail)?.[1];
     deployment.windows.push({ at: now, size: percent === undefined ? { kind: "count", count: Number(detail) } : { kind: "percent", percent: Number(percent) } });
+  }
+
+  #excusedIn({ lastUpdates }: Deployment): Excused {
+    const updates = [...lastUpdates.values()];
+    const failing = updates.filter(({ generation }) => FAILINGS.includes(this.answers.get(generation) ?? ""));
+    return { failing: new Map(failing.map(({ machine, generation }) => [machine, generation])), isUnclear: updates.some(({ generation }) => !this.answers.has(generation) || this.owedSince.has(generation)) };
   }
 
   #decide(deployment: Deployment, machine: MachineId, artifact: string | undefined, isUpdate: boolean, generation: number): void {

@@ -10,6 +10,7 @@ import { provenDeadlineMs } from "@muster/proto/proven.ts";
 import type { Court } from "./court.ts";
 import { LAG_MS } from "./hosts.ts";
 import { FAILED } from "./passing.ts";
+import { Restarts } from "./restarts.ts";
 import type { Decision, Deployment } from "./record.ts";
 
 /** An agent sees so much later what an app answers otherwise: when it turns bad just before its time is over, the agent calls it healthy. */
@@ -21,6 +22,8 @@ interface Order {
   readonly takenAt: number;
   /** What its agent has said of it last. */
   said: string | undefined;
+  /** The last of these that was no step on the way. */
+  final: string | undefined;
   saidAt: number;
 }
 
@@ -28,11 +31,13 @@ export class Timing {
   readonly #court: Court;
   /** `machine/app` to the newest order that its host has taken. */
   readonly #orders = new Map<string, Order>();
+  readonly #restarts: Restarts;
   /** Of the decision with this generation. */
   readonly #decisionOf: (generation: number) => Decision | undefined;
 
   constructor(court: Court, decisionOf: (generation: number) => Decision | undefined) {
     this.#court = court;
+    this.#restarts = new Restarts(court);
     this.#decisionOf = decisionOf;
   }
 
@@ -43,7 +48,7 @@ export class Timing {
       // The same order comes again with each that concerns another app; after a new disk it is taken anew.
       const known = this.#orders.get(key);
       if (known?.generation === generation && known.takenAt > this.#court.hosts.machines.get(machine)!.diskSince) continue;
-      this.#orders.set(key, { generation, takenAt: now, said: undefined, saidAt: now });
+      this.#orders.set(key, { generation, takenAt: now, said: undefined, final: undefined, saidAt: now });
     }
   }
 
@@ -54,6 +59,7 @@ export class Timing {
     if (FAILED.includes(phase) && (order.said === undefined || !isFinal(order.said))) this.#checkGivenUp(machine, app, order);
     if (phase === "healthy") this.#checkHealthy(machine, app, order);
     order.said = phase;
+    if (isFinal(phase)) order.final = phase;
     order.saidAt = this.#court.hosts.now;
   }
 
@@ -74,10 +80,15 @@ export class Timing {
     }
   }
 
-  /** Whoever is not well when its time is over says so. */
+  /** Whoever is not well when its time is over says so; and what has ended is started again. */
   look(): void {
     const { record } = this.#court;
     for (const decision of record.newest.values()) this.#checkOverdue(decision);
+    for (const [key, { said, final, saidAt }] of this.#orders) {
+      const [machine, app] = key.split("/") as [MachineId, string];
+      // Whose machine has started anew is probed anew.
+      this.#restarts.check(machine, app, said === "probing" ? final : said, saidAt);
+    }
   }
 
   /** From then on its place is free for others, and it counts for its wave. */
