@@ -55,6 +55,8 @@ export class Answers {
   #checkUnanswered(deployment: Deployment, decision: Decision): void {
     const { record, hosts, complain } = this.#court;
     const { machine, at, generation } = decision;
+    // With another disk it begins anew, and has its time anew.
+    if ((hosts.machines.get(machine)?.diskSince ?? at) >= at) return;
     if (record.answers.has(generation) || hosts.attention.since > at || hosts.wasUnheard(machine, at, hosts.now) || (this.#judgedAt.get(`${deployment.id}/${machine}`) ?? -1) > at) return;
     if (hosts.now - at > answerMs(deployment.strategy) + LAG_MS) complain("answers_awaited", `${machine} has said nothing of ${deployment.id} for ${hosts.now - at} ms, and has not failed with it, of ${deployment.strategy.healthyDeadlineMs} (healthy_deadline)`);
   }

@@ -36,9 +36,9 @@ export class StoodFor {
       if (phase !== "pending" || after === null || start === "manual" || startAt !== null) continue;
       if ([...record.deployments.values()].some((other) => other !== deployment && other.app === app && !ENDED.includes(other.phase))) continue;
       if ([...record.deployments.values()].some(({ backSince, app: of }) => backSince !== undefined && of === app)) continue;
-      const forerunners = this.#forerunners(deployment, after);
-      const [first] = forerunners;
-      if (first === undefined || forerunners.length > 1) continue;
+      const first = this.#forerunners(deployment, after).at(-1);
+      // What came after it is what is asked for, however that ended.
+      if (first === undefined || [...record.deployments.values()].some((other) => other !== first && other.app === first.app && other.submittedAt > first.submittedAt && other !== deployment)) continue;
       const since = Math.max(first.phaseSince, deployment.submittedAt - after.soakMs);
       if (hosts.now - since < after.soakMs + 2 * LAG_MS || hosts.attention.since > since) continue;
       const machines = this.#machinesOf(after, first.artifact);
