@@ -24,7 +24,7 @@ const NO_PLACE: Edit = { file: `${ROLLOUT}/place.ts`, find: "return hasRoom({ ma
 export const MUTATIONS: readonly Mutation[] = [
   ...PLAN_MUTATIONS,
   ...WAITING_MUTATIONS,
-  { name: "max_unavailable is not looked at", breaks: "window_holds", seed: 6, edits: [NO_WINDOW_CHECK, NO_FREE_CHECK, NO_PLACE] },
+  { name: "max_unavailable is not looked at", breaks: "window_holds", seed: 12, edits: [NO_WINDOW_CHECK, NO_FREE_CHECK, NO_PLACE] },
   {
     name: "a rollout counts the machines that it moves itself, and no others",
     breaks: "window_holds",
@@ -124,8 +124,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a rollout that is retried after its end goes on with what stood then",
     breaks: "wave_order",
-    seed: 341,
-    from: 201,
+    seed: 19,
     edits: [{ file: `${ENGINE}/missed.ts`, find: "return isBroken(state) || (isEnded(state.phase) &&", put: "return isBroken(state) || (isEnded(state.phase) && state.waves.length < 0 &&" }],
   },
   {
@@ -253,7 +252,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a heartbeat's answer does not name the newest generation",
     breaks: "converges",
-    seed: 12,
+    seed: 1,
     edits: [{ file: `${ENGINE}/engine.ts`, find: "return assignments.generation(machine);", put: "return Math.min(1, assignments.generation(machine)) as Generation;" }],
   },
   {
@@ -302,7 +301,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "an agent gives a release up after twice its healthy_deadline",
     breaks: "healthy_deadline_kept",
-    seed: 12,
+    seed: 68,
     edits: [{ file: "agent/src/machine/goal.ts", find: "deadlineAt: now + goalDeadlineMs(goal),", put: "deadlineAt: now + goalDeadlineMs(goal) * 2," }],
   },
   {
@@ -324,7 +323,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a soak passes by the clock on the wall, and nobody asks who was heard after it",
     breaks: "soak_watched",
-    seed: 72,
+    seed: 27,
     edits: [
       { file: `${ROLLOUT}/gates.ts`, find: "now.attended >= over.attended", put: "now.at >= over.at" },
       { file: `${ROLLOUT}/rolling.ts`, find: "if (unheard === undefined) return undefined;", put: "if (unheard === undefined || over.at > 0) return undefined;" },
@@ -380,7 +379,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a release is the last good one as soon as it is healthy",
     breaks: "dead_goes_back",
-    seed: 24,
+    seed: 25,
     // The next heartbeat's answer says that there is something newer.
     edits: [{ ...CONFIRMED_AT_ONCE, put: "CASE WHEN t.state = 'healthy' THEN a.generation + 1 END" }],
   },

@@ -88,7 +88,7 @@ export class World {
       if (machines.size < shape.machinesMax) this.join(this.#labels());
     };
     this.#faults = new Faults({ timeline, network, controller, machines, joinOne, readmit: (machine) => this.#readmit(machine) }, random);
-    this.operators = new Operators(new Random(seed, "operators"), this.releases, shape.apps, this.desk, this.#rare(new Random(seed, "rare")));
+    this.operators = new Operators(new Random(seed, "operators"), this.releases, shape.apps, this.desk, this.#rare(new Random(seed, "rarely")));
     this.controller.start();
     for (let index = 0; index < shape.machines; index += 1) this.join(isQuiet ? { role: "web", zone: "a" } : this.#labels());
     const replacer = new Random(seed, "replacer");
