@@ -159,7 +159,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "one failure more than allowed",
     breaks: "failures_stop",
-    seed: 16,
+    seed: 3,
     edits: [{ file: `${ROLLOUT}/rolling.ts`, find: "failuresOf(wave) - acknowledgedFailures > maxFailures", put: "failuresOf(wave) - acknowledgedFailures > maxFailures + 1" }],
   },
   {
@@ -273,7 +273,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "an app that flaps is healthy when its good times come to min_healthy_time together",
     breaks: "healthy_time_kept",
-    seed: 42,
+    seed: 106,
     edits: [
       {
         file: "agent/src/machine/launch.ts",
@@ -301,7 +301,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "an agent gives a release up after twice its healthy_deadline",
     breaks: "healthy_deadline_kept",
-    seed: 68,
+    seed: 85,
     edits: [{ file: "agent/src/machine/goal.ts", find: "deadlineAt: now + goalDeadlineMs(goal),", put: "deadlineAt: now + goalDeadlineMs(goal) * 2," }],
   },
   {
