@@ -118,7 +118,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a canary that is drained in its soak opens the gate all the same",
     breaks: "soak_watched",
-    seed: 57,
+    seed: 348,
+    from: 201,
     edits: [{ file: `${ROLLOUT}/rolling.ts`, find: "if (away !== undefined) return away;", put: "if (away !== undefined && now.at < 0) return away;" }],
   },
   {
@@ -332,7 +333,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a budget counts nobody who is changing",
     breaks: "budgets_hold",
-    seed: 50,
+    seed: 75,
     edits: [{ file: `${ROLLOUT}/availability.ts`, find: "hasRoom({ max, changing: changing.size, down: down.size + downElsewhere })", put: "hasRoom({ max, changing: Math.min(0, changing.size), down: down.size + downElsewhere })" }],
   },
   {
@@ -386,13 +387,14 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a failure counts when going back has come to its end",
     breaks: "failures_stop",
-    seed: 65,
+    seed: 315,
+    from: 201,
     edits: [{ file: `${ROLLOUT}/decide.ts`, find: 'return update ? "failed" : undefined;', put: "return undefined;" }],
   },
   {
     name: "a rollback does not begin with what is broken",
     breaks: "broken_first",
-    seed: 22,
+    seed: 48,
     edits: [{ file: `${ROLLOUT}/back.ts`, find: "for (const target of state.backFirst) {", put: "for (const target of [...state.backFirst].slice(0, 0)) {" }],
   },
   {
