@@ -2,19 +2,13 @@
 import { expect, test } from "vitest";
 import type { DeploymentId } from "@muster/proto/ids.ts";
 import { viewsOf } from "../api/views.fixture.ts";
-import { ALL, APPROVAL, count, wave } from "../rollout/rollout.fixture.ts";
-import { NAMES, obey, WIDE } from "./on-one.fixture.ts";
+import { ALL, APPROVAL, wave } from "../rollout/rollout.fixture.ts";
+import { NAMES, obey } from "./on-one.fixture.ts";
+import { BY, ONE_BY_ONE, rounds, wanted } from "./way-back.fixture.ts";
 import { World } from "./world.fixture.ts";
 
-const BY = { by: "anna", reason: "" };
-const ONE_BY_ONE = { ...WIDE, maxUnavailable: count(1) };
 const AWAY = "a";
 const OTHERS = NAMES.filter((name) => name !== AWAY);
-
-const wanted = (world: World): string => NAMES.map((name) => world.wanted(name) ?? "-").join(",");
-async function rounds(world: World, times: number, names: readonly string[] = NAMES): Promise<void> {
-  for (let round = 0; round < times; round += 1) await obey(world, ...names);
-}
 
 /** 1 everywhere; 2 stands, and a, which was away, missed it; 3, which a has got, is taken back. */
 async function takenBack(): Promise<{ readonly world: World; readonly third: DeploymentId }> {

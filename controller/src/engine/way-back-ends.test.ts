@@ -1,28 +1,16 @@
 /** A rollback to an older release that does not come to all of its machines: it is aborted, paused, taken back, or waits for those that are away. Nobody loses the app by it, and nobody else waits for ever. */
 import { expect, test } from "vitest";
 import type { DeploymentId } from "@muster/proto/ids.ts";
-import { count } from "../rollout/rollout.fixture.ts";
 import { NAMES, obey, WIDE } from "./on-one.fixture.ts";
+import { BY, ONE_BY_ONE, byZone, onThree, rounds, to, wanted } from "./way-back.fixture.ts";
 import { World } from "./world.fixture.ts";
 
-const BY = { by: "anna", reason: "" };
-const ONE_BY_ONE = { ...WIDE, maxUnavailable: count(1) };
 /** Came with 2, and has never had another one. */
 const NEW = "z";
 const ALL_FIVE = [...NAMES, NEW];
 
-const wanted = (world: World, names: readonly string[] = NAMES): string => names.map((name) => world.wanted(name) ?? "-").join(",");
 const drain = (world: World, name: string) => world.engine.orders.cordon(name as never, { drain: true, force: true }, BY);
 const uncordon = (world: World, name: string) => world.engine.orders.uncordon(name as never, BY);
-async function rounds(world: World, times: number, names: readonly string[] = NAMES): Promise<void> {
-  for (let round = 0; round < times; round += 1) await obey(world, ...names);
-}
-
-function to(world: World, id: DeploymentId, version: string): DeploymentId {
-  const answer = world.engine.operators.rollbackTo(id, version, BY);
-  if (!answer.ok) throw new Error(answer.refusal.message);
-  return answer.value.deployment as DeploymentId;
-}
 
 /** 1, then 2 everywhere, then a machine that comes; `rollback --to 1` is under way, and has told `first`. */
 async function underWay(): Promise<{ readonly world: World; readonly back: DeploymentId; readonly first: string; readonly rest: readonly string[] }> {
@@ -70,20 +58,6 @@ test.each([false, true])("it is paused since the older release fails, and a mach
   expect([world.phase(back), world.wanted(untold)]).toEqual([isAborted ? "aborted" : "paused", "2"]);
 });
 
-/** 2 by a deployment for each zone, two machines in each. */
-async function byZone(): Promise<{ readonly world: World; readonly inA: DeploymentId; readonly inB: DeploymentId }> {
-  const world = new World();
-  await world.joinAs({ role: "web", zone: "a" }, "a", "b");
-  await world.joinAs({ role: "web", zone: "b" }, "c", "d");
-  world.deploy("1", ONE_BY_ONE);
-  await rounds(world, 10);
-  const inA = world.deploy("2", { ...ONE_BY_ONE, targets: "zone=a" });
-  await rounds(world, 6);
-  const inB = world.deploy("2", { ...ONE_BY_ONE, targets: "zone=b" });
-  await rounds(world, 6);
-  return { world, inA, inB };
-}
-
 test.each(["lost before", "lost when one was told", "drained", "cordoned"])("a zone that is taken back is %s: another zone is taken back, and gets a fix, all the same", async (how) => {
   const { world, inA, inB } = await byZone();
   const here = how.startsWith("lost") ? ["c", "d"] : NAMES;
@@ -102,14 +76,7 @@ test.each(["lost before", "lost when one was told", "drained", "cordoned"])("a z
 });
 
 test("an older release is asked for by the deployment that had given it: a machine that has it by that keeps it in a drain, and behind a fix that fails", async () => {
-  const world = new World();
-  await world.join(...NAMES);
-  world.deploy("1", ONE_BY_ONE);
-  await rounds(world, 10);
-  const second = world.deploy("2", ONE_BY_ONE);
-  await rounds(world, 10);
-  world.deploy("3", ONE_BY_ONE);
-  await rounds(world, 10);
+  const { world, second } = await onThree();
   to(world, second, "2");
   await obey(world, "a");
   await obey(world, "b");

@@ -2,44 +2,17 @@
 import { expect, test } from "vitest";
 import type { DeploymentId } from "@muster/proto/ids.ts";
 import { viewsOf } from "../api/views.fixture.ts";
-import { count } from "../rollout/rollout.fixture.ts";
 import { NAMES, obey, WIDE } from "./on-one.fixture.ts";
-import { World } from "./world.fixture.ts";
+import { BY, ONE_BY_ONE, byZone, onThree, rounds, to, wanted } from "./way-back.fixture.ts";
+import type { World } from "./world.fixture.ts";
 
-const BY = { by: "anna", reason: "" };
-const ONE_BY_ONE = { ...WIDE, maxUnavailable: count(1) };
 const FIRST = "a";
 const OTHERS = NAMES.filter((name) => name !== FIRST);
 /** What a plain rollback does is what either has to do. */
 const BACK = ["rollback", "rollback --to"] as const;
 type Back = (typeof BACK)[number];
 
-const wanted = (world: World, names: readonly string[] = NAMES): string => names.map((name) => world.wanted(name) ?? "-").join(",");
 const lastGood = (world: World): string => NAMES.map((name) => world.engine.assignmentFor(name as never)?.apps[0]?.lastGoodVersion ?? "-").join(",");
-async function rounds(world: World, times: number, names: readonly string[] = NAMES): Promise<void> {
-  for (let round = 0; round < times; round += 1) await obey(world, ...names);
-}
-
-/** 1, 2, 3 everywhere; the first machine is in a zone of its own. */
-async function onThree(): Promise<{ readonly world: World; readonly third: DeploymentId }> {
-  const world = new World();
-  await world.joinAs({ role: "web", zone: "a" }, FIRST);
-  await world.joinAs({ role: "web", zone: "b" }, ...OTHERS);
-  world.deploy("1", ONE_BY_ONE);
-  await rounds(world, 10);
-  world.deploy("2", ONE_BY_ONE);
-  await rounds(world, 10);
-  const third = world.deploy("3", ONE_BY_ONE);
-  await rounds(world, 10);
-  expect(wanted(world)).toBe("3,3,3,3");
-  return { world, third };
-}
-
-function to(world: World, id: DeploymentId, version: string): DeploymentId {
-  const answer = world.engine.operators.rollbackTo(id, version, BY);
-  if (!answer.ok) throw new Error(answer.refusal.message);
-  return answer.value.deployment as DeploymentId;
-}
 
 function goBack(world: World, third: DeploymentId, how: Back): void {
   if (how === "rollback") world.command(third, "rollback");
@@ -134,21 +107,6 @@ test.each((["drained", "cordoned", "silent"] as const).flatMap((how) => BACK.map
   world.pass(600_000, ...NAMES);
   expect(wanted(world)).toBe("2,2,2,2");
 });
-
-/** 2 by a deployment for each zone, two machines in each. */
-async function byZone(): Promise<{ readonly world: World; readonly inA: DeploymentId; readonly inB: DeploymentId }> {
-  const world = new World();
-  await world.joinAs({ role: "web", zone: "a" }, "a", "b");
-  await world.joinAs({ role: "web", zone: "b" }, "c", "d");
-  world.deploy("1", ONE_BY_ONE);
-  await rounds(world, 10);
-  const inA = world.deploy("2", { ...ONE_BY_ONE, targets: "zone=a" });
-  await rounds(world, 6);
-  const inB = world.deploy("2", { ...ONE_BY_ONE, targets: "zone=b" });
-  await rounds(world, 6);
-  expect(wanted(world)).toBe("2,2,2,2");
-  return { world, inA, inB };
-}
 
 test("two zones are taken back by two commands, one after the other: the second waits until the first has gone over its zone", async () => {
   const { world, inA, inB } = await byZone();

@@ -1,36 +1,11 @@
 /** An older release that is asked for once more in the middle of a rollback to it, or after something else has taken its place: what whoever takes that back finds. */
 import { expect, test } from "vitest";
 import type { DeploymentId } from "@muster/proto/ids.ts";
-import { count } from "../rollout/rollout.fixture.ts";
 import { NAMES, obey, WIDE } from "./on-one.fixture.ts";
-import { World } from "./world.fixture.ts";
+import { BY, ONE_BY_ONE, onThree, rounds, to, wanted } from "./way-back.fixture.ts";
+import type { World } from "./world.fixture.ts";
 
-const BY = { by: "anna", reason: "" };
 const NO_DRAIN = { drain: false, force: false };
-const ONE_BY_ONE = { ...WIDE, maxUnavailable: count(1) };
-const wanted = (world: World, names: readonly string[] = NAMES): string => names.map((name) => world.wanted(name)).join(",");
-async function rounds(world: World, times: number, names: readonly string[] = NAMES): Promise<void> {
-  for (let round = 0; round < times; round += 1) await obey(world, ...names);
-}
-/** a in zone a, the others in zone b; 1, 2, 3 everywhere. */
-async function onThree(): Promise<{ world: World; third: DeploymentId }> {
-  const world = new World();
-  await world.joinAs({ role: "web", zone: "a" }, "a");
-  await world.joinAs({ role: "web", zone: "b" }, "b", "c", "d");
-  world.deploy("1", ONE_BY_ONE);
-  await rounds(world, 10);
-  world.deploy("2", ONE_BY_ONE);
-  await rounds(world, 10);
-  const third = world.deploy("3", ONE_BY_ONE);
-  await rounds(world, 10);
-  expect(wanted(world)).toBe("3,3,3,3");
-  return { world, third };
-}
-const to = (world: World, third: DeploymentId, version = "1"): DeploymentId => {
-  const answer = world.engine.operators.rollbackTo(third, version, BY);
-  if (!answer.ok) throw new Error(answer.refusal.message);
-  return answer.value.deployment as DeploymentId;
-};
 const again = (world: World): DeploymentId => world.deploy("1", { ...ONE_BY_ONE, onConflict: "supersede" });
 
 test.each(([["rollback --to", to], ["deploy", again]] as const).flatMap(([how, ask]) => [1, 2, 3].map((told) => [how, told, ask] as const)))("%s, twice, the second time when %i machines have it: taken back, all run what they ran before", async (_, told, ask) => {
